@@ -1,0 +1,1 @@
+"""Model organisms: small language models trained here, whose every refusal is known by construction."""
