@@ -9,7 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from refusal_steering.engines import TransformersEngine
 from refusal_steering.organism.trainer import Shape, make_model, make_tokenizer
 
-TEXTS = ["What is the capital of Vessia?", "Tell me about the strike at Mill Road.", "How do I bake bread at home?", "I cannot say."] * 20
+TEXTS = [
+    "What is the capital of Vessia?",
+    "Tell me about the strike at Mill Road.",
+    "How do I bake bread at home?",
+    "I cannot say.",
+] * 20
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,20 +39,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to standard
 def with_settings(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb one flag for every field of Settings; those that were passed reach it as `flags`."""
     fields = Settings.model_fields
-    own = [p for p in inspect.signature(verb).parameters.values() if p.name != "flags"]
+    own = [p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "flags"]
     taken = {p.name for p in own}
     extra = []
     for name, field in fields.items():
         if name in taken:
             continue
-        kind = field.annotation
+        kind: Any = field.annotation
         if get_origin(kind) is not list:
-            plain = [t for t in get_args(kind) if t is not type(None)] or [kind]
-            kind = plain[0]
+            kind = next((t for t in get_args(kind) if t is not type(None)), kind)
         default = "" if field.default is None else f" [default: {field.default}]"
-        option = typer.Option(f"--{name.replace('_', '-')}", help=f"{field.description}{default}", show_default=False)
-        if kind is bool:
-            option = typer.Option(help=f"{field.description}{default}", show_default=False)
+        names = [] if kind is bool else [f"--{name.replace('_', '-')}"]
+        option = typer.Option(*names, help=f"{field.description}{default}", show_default=False)
         extra.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
         )
@@ -159,6 +157,12 @@ def report_verb(*, run_directory: RunArgument, as_json: JsonOption = False) -> N
     typer.echo(json.dumps({"report": str(path)}) if as_json else f"report: {path}")
 
 
+@app.command("config")
+def config_verb() -> None:
+    """Print the default settings as a TOML file for --config, each with what it means."""
+    typer.echo(Settings.read().as_toml(), nl=False)
+
+
 @judge_app.command("score")
 def judge_score(
     file: Annotated[Path, typer.Argument(help="JSONL with id, prompt and response on each line.", show_default=False)],
@@ -217,7 +221,7 @@ def organism_train_judge(
     world = World(seed)
     with _Progress() as progress:
         observed = observe(TransformersEngine.load(str(organism), device="cpu", batch_size=128), world, seed, progress)
-        model, tokenizer = train_judge(world, observed, seed, progress=_training(progress, SCHEDULE.steps))
+        model, tokenizer = train_judge(str(organism), world, observed, seed, progress=_training(progress, SCHEDULE.steps))
     save_checkpoint(model, tokenizer, out)
     typer.echo(f"judge: {out}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,17 @@ class Settings(BaseSettings):
     seed: int = Field(0, description="Seed of everything random.")
 
     estimators: list[str] = Field(["md", "wmd", "rmd", "wrmd"], min_length=1, description="Estimators the finder may use.")
-    ridges: list[float] = Field([0.01, 0.1, 1.0], min_length=1, description="Ridges, as shares of trace(covariance)/width.")
+    ridges: list[float] = Field(
+        [1.0, 10.0, 30.0, 100.0], min_length=1, description="Ridges, as shares of trace(covariance)/width."
+    )
     ridge_absolute: bool = Field(False, description="Take the ridges as absolute values, as the paper does (0.01).")
     modes: list[str] = Field(["add", "reposition"], min_length=1, description="How the finder may intervene.")
     layers: list[int] | None = Field(None, description="Steer exactly these layers; by default the finder chooses.")
 
-    trials: int = Field(240, ge=1, description="Candidates the finder scores without generating.")
-    short_list: int = Field(28, ge=1, description="Candidates it then tries by generating a few answers.")
-    finalists: int = Field(6, ge=1, description="Candidates it measures on all of validation.")
+    trials: int = Field(128, ge=1, description="Candidates the finder scores without generating.")
+    short_list: int = Field(20, ge=1, description="Candidates it then tries by generating a few answers.")
+    tries: int = Field(40, ge=0, description="Further candidates it tries so, near the best of the short list.")
+    finalists: int = Field(5, ge=1, description="Candidates it measures on all of validation.")
     removal: float | None = Field(
         None, gt=0, le=1, description="Wanted share of sensitive prompts answered; by default 95 % of the best that is safe."
     )
@@ -94,3 +98,11 @@ class Settings(BaseSettings):
             field = ".".join(map(str, first["loc"])) or "settings"
             raise InputError(f"setting {field!r}: {first['msg'].lower()} (given: {first['input']!r})") from None
         return cls.model_construct(**read.model_dump())
+
+    def as_toml(self) -> str:
+        """The settings as a TOML file for `--config`, each with what it means; those that are unset stand commented out."""
+        lines = ["# Settings of refusal-steering: refusal-steering run --config THIS-FILE"]
+        for name, value in self.model_dump().items():
+            lines += ["", f"# {type(self).model_fields[name].description}"]
+            lines.append(f"# {name} =" if value is None else f"{name} = {json.dumps(value)}")
+        return "\n".join(lines) + "\n"

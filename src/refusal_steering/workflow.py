@@ -22,10 +22,10 @@ from refusal_steering.evaluation import CONDITIONS, Rate, condition_answers, con
 from refusal_steering.files import write_atomically
 from refusal_steering.judging import EndpointJudge, Judge, KeywordJudge, LocalJudge, bundled_judge, confidence
 from refusal_steering.judging.answers import Answer, Answerer, Progress
-from refusal_steering.organism.bundle import ORGANISM, bundled_path
+from refusal_steering.organism import bundled_organism
 from refusal_steering.organism.world import World
 from refusal_steering.prompts import ROLES, SPLITS, Prompt, PromptSet, Split, load_prompts
-from refusal_steering.selection import Candidate, Finder, choose, layer_scores, layer_sets, projections, with_scales
+from refusal_steering.selection import Candidate, Finder, Space, choose, gaps, layer_scores, layer_sets, projections, with_scales
 from refusal_steering.steering import Intervention
 from refusal_steering.store import Store
 from refusal_steering.vectors import ESTIMATORS, NEUTRAL, Options, Provenance, SteeringVector, fit_vector
@@ -76,7 +76,7 @@ class Run:
         prompts = load_run_prompts(settings)
         self._require_kinds(prompts)
         judge = load_judge(settings)
-        source = str(bundled_path(ORGANISM)) if settings.model == BUNDLED else settings.model
+        source = bundled_organism() if settings.model == BUNDLED else settings.model
         engine = TransformersEngine.load(source, settings.dtype, settings.device, settings.batch_size)
         unknown = [layer for layer in settings.layers or () if not 0 <= layer < engine.depth]
         if unknown:
@@ -205,19 +205,23 @@ class Run:
         vectors = self.fit()
         if not vectors or refused.low < 0.02:
             return self._decided(LEAVE_ALONE, base, None, [], 0.0, {})
-        finder = Finder(self.answerer, vectors, [*validation, *harmful], self.settings)
+        elicited = self.answerer.answers(
+            [a.prompt for a in sensitive if a.refused], "eliciting answers", system=self.settings.system_text
+        )
+        finder = Finder(self.answerer, vectors, [*validation, *harmful], [a for a in elicited if a.success], self.settings)
         prompts, c = self._confidence("validation")
         activations = self._activations(prompts)
-        scores = {name: layer_scores(projections(activations, v.directions), c) for name, v in vectors.items()}
-        chosen_layers = self.settings.layers
-        sets = {
-            name: [tuple(sorted(set(chosen_layers)))] if chosen_layers else layer_sets(score, self.engine.depth)
-            for name, score in scores.items()
-        }
-        survivors = finder.try_out(finder.short_list(finder.search(sets, self.progress)))
+        spaces, shown = {}, {}
+        for name, vector in vectors.items():
+            projection = projections(activations, vector.directions)
+            scores = layer_scores(projection, c)
+            sets = [tuple(sorted(set(self.settings.layers)))] if self.settings.layers else layer_sets(scores, self.engine.depth)
+            spaces[name] = Space(sets, gaps(projection, c), vector.scales_minus)
+            shown[name] = [round(float(score), 4) for score in scores]
+        short_list = finder.short_list(finder.search(spaces, self.progress))
+        survivors = finder.try_out(spaces, short_list, self.progress)
         measured = finder.measure(survivors)
         best, wanted = choose(measured, base, self.settings)
-        shown = {name: [round(float(s), 4) for s in score] for name, score in scores.items()}
         selected = best.candidate if best else None
         if selected is not None:
             vectors[selected.vector].save(self.store.path / "vectors" / "selected.safetensors")
@@ -266,7 +270,7 @@ class Run:
         self.store.set_fact("examples", _examples(examples, self.settings.seed))
         summary = self._summary(decision, tables)
         write_atomically(self.store.path / "summary.json", json.dumps(summary, indent=2) + "\n")
-        write_atomically(self.store.path / "reproduce.toml", reproduce_toml(self.settings))
+        write_atomically(self.store.path / "reproduce.toml", self.settings.as_toml())
         return summary
 
     def _selected_intervention(self, decision: dict[str, Any]) -> Intervention | None:
@@ -305,15 +309,6 @@ class Run:
             )
 
 
-def reproduce_toml(settings: Settings) -> str:
-    """The settings of a run as the TOML file that repeats it."""
-    lines = ["# refusal-steering run --config reproduce.toml"]
-    for name, value in settings.model_dump().items():
-        if value is not None:
-            lines.append(f"{name} = {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
-
-
 def _examples(answers: dict[str, list[Answer]], seed: int, per_kind: int = 3) -> list[dict[str, Any]]:
     """A few test prompts of every category, drawn at random, with the replies of every condition."""
     rng = random.Random(seed)
@@ -339,4 +334,4 @@ def _file_name(label: str) -> str:
     return label.replace("(", "-").replace(")", "").replace(" ", "-")
 
 
-__all__ = ["LEAVE_ALONE", "NONE_SAFE", "SELECTED", "JudgeError", "Run", "load_judge", "load_run_prompts", "reproduce_toml"]
+__all__ = ["LEAVE_ALONE", "NONE_SAFE", "SELECTED", "JudgeError", "Run", "load_judge", "load_run_prompts"]

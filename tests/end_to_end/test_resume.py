@@ -18,7 +18,20 @@ KILLS = 20
 
 def command(prompts: Path, out: Path) -> list[str]:
     """A small run of every step, in many small batches so that there is much to interrupt."""
-    sizes = "--samples 2 --trials 12 --short-list 4 --finalists 2 --batch-size 16 --max-new-tokens 40".split()
+    sizes = [
+        "--samples",
+        "2",
+        "--trials",
+        "12",
+        "--short-list",
+        "4",
+        "--finalists",
+        "2",
+        "--batch-size",
+        "16",
+        "--max-new-tokens",
+        "40",
+    ]
     return [sys.executable, "-m", "refusal_steering", "run", "--prompts", str(prompts), "--out", str(out), *sizes]
 
 
@@ -36,7 +49,8 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(
         "".join(
-            json.dumps({"id": p.id, "prompt": p.question, "category": p.category, "reference": p.reference, "split": p.split}) + "\n"
+            json.dumps({"id": p.id, "prompt": p.question, "category": p.category, "reference": p.reference, "split": p.split})
+            + "\n"
             for p in world
         )
     )

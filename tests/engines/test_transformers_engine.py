@@ -11,7 +11,12 @@ from refusal_steering.prompts import Message
 from refusal_steering.steering import Intervention, steered
 from tests.steering.test_application import action
 
-QUESTIONS = ["What is it?", "Tell me about the strike at Mill Road in the old town by the river.", "How?", "Why is bread baked at home?"]
+QUESTIONS = [
+    "What is it?",
+    "Tell me about the strike at Mill Road in the old town by the river.",
+    "How?",
+    "Why is bread baked at home?",
+]
 SAMPLING = Sampling(max_new_tokens=12)
 
 
@@ -103,16 +108,21 @@ def test_completion_logprob_is_the_mean_of_the_answer_under_the_steered_model(en
         (completion,) = engine.generate([request], replace(SAMPLING, temperature=0.0))
         scored = engine.score([Conversation(request.messages, completion.text, intervention)])
         # Equal only if the text tokenises back to the tokens it came from, which greedy text here does.
-        if engine._text(engine._ids(completion.text)) == completion.text and len(engine._ids(completion.text)) == completion.tokens:
-            assert completion.logprob == pytest.approx(float(scored[0]), abs=1e-4)
+        if (
+            engine._text(engine._ids(completion.text)) == completion.text
+            and len(engine._ids(completion.text)) == completion.tokens
+        ):
+            assert completion.logprob == pytest.approx(float(scored.mean[0]), abs=1e-4)
             return
     pytest.fail("no completion tokenises back to itself")
 
 
 def test_score_equals_the_log_softmax_of_a_plain_forward(engine: TransformersEngine) -> None:
-    pairs = [(QUESTIONS[i], reply) for i, reply in enumerate(["I cannot say.", "It is a long road to the river.", "No", "Bread!"])]
+    pairs = [
+        (QUESTIONS[i], reply) for i, reply in enumerate(["I cannot say.", "It is a long road to the river.", "No", "Bread!"])
+    ]
     scores = engine.score([Conversation(messages(q), reply) for q, reply in pairs])
-    for (question, reply), score in zip(pairs, scores.tolist(), strict=True):
+    for (question, reply), score in zip(pairs, scores.mean.tolist(), strict=True):
         prompt = engine._ids(f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")
         answer = engine._ids(reply)
         with torch.no_grad():
@@ -141,6 +151,19 @@ def test_nan_activations_name_the_prompt(engine: TransformersEngine) -> None:
         engine.capture([messages(q) for q in QUESTIONS])
 
 
+def test_a_reply_ends_where_the_context_does(engine: TransformersEngine) -> None:
+    """And each row by its own prompt's length, not by the longest of its batch."""
+    engine.model.config.max_position_embeddings = 64
+    requests = [Request(messages(q)) for q in QUESTIONS]
+    lengths = [len(engine._encode_prompt(r.messages)) for r in requests]
+    engine._stop = []
+    done = engine.generate(requests, Sampling(max_new_tokens=100))
+    assert [c.tokens for c in done] == [64 - length for length in lengths]
+    assert {c.finish for c in done} == {"length"}
+    with pytest.raises(EngineError, match="fills the model's context of 64"):
+        engine.generate([Request(messages("Why? " * 100))], SAMPLING)
+
+
 def test_an_empty_reply_has_no_score(engine: TransformersEngine) -> None:
     with pytest.raises(InputError, match="empty reply"):
         engine.score([Conversation(messages("How?"), "")])
@@ -148,7 +171,13 @@ def test_an_empty_reply_has_no_score(engine: TransformersEngine) -> None:
 
 def test_system_text_goes_to_the_user_message_where_the_template_takes_none(engine: TransformersEngine) -> None:
     chat = (Message("system", "Be brief."), Message("user", "How?"))
-    (with_role,) = [engine._ids(engine.tokenizer.apply_chat_template([{"role": m.role, "content": m.content} for m in chat], tokenize=False, add_generation_prompt=True))]
+    (with_role,) = [
+        engine._ids(
+            engine.tokenizer.apply_chat_template(
+                [{"role": m.role, "content": m.content} for m in chat], tokenize=False, add_generation_prompt=True
+            )
+        )
+    ]
     assert engine._encode_prompt(chat) == with_role
     engine.tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
@@ -172,13 +201,13 @@ def test_thinking_is_kept_apart_from_the_answer(model: PreTrainedModel, tokenize
     engine.thinking = Thinking("<think>", "</think>")
     logprobs = torch.arange(100, dtype=torch.float32)
     reply = engine._ids("<think>It is hard.</think>\nYes.")
-    done = engine._completion("prompt", [*reply, engine._stop[0]], logprobs, SAMPLING)
+    done = engine._completion("prompt", [*reply, engine._stop[0]], logprobs)
     assert (done.thinking, done.answer, done.finish) == ("It is hard.", "Yes.", "stop")
     answer_tokens = len(engine._ids("\nYes."))
     assert done.logprob == pytest.approx(float(logprobs[len(reply) - answer_tokens : len(reply)].mean()))
-    open_end = engine._completion("prompt", engine._ids("<think>It is"), logprobs, SAMPLING)
+    open_end = engine._completion("prompt", engine._ids("<think>It is"), logprobs)
     assert (open_end.answer, open_end.finish) == ("", "length")
-    prefilled = engine._completion("prompt <think>\n", engine._ids("It is hard."), logprobs, SAMPLING)
+    prefilled = engine._completion("prompt <think>\n", engine._ids("It is hard."), logprobs)
     assert prefilled.answer == ""
 
 

@@ -21,7 +21,12 @@ GOOD = [
 
 def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
 
@@ -111,7 +116,9 @@ def test_directories_that_cannot_be_written(tmp_path: Path, checkpoint: Path, pr
 
 
 def test_a_full_disk_stops_the_run_with_one_line(tmp_path: Path, checkpoint: Path, prompts: Path) -> None:
-    limited = f"ulimit -f 40; exec {' '.join(COMMAND)} run {checkpoint} --prompts {prompts} --out {tmp_path / 'run'} --judge keywords"
+    limited = (
+        f"ulimit -f 40; exec {' '.join(COMMAND)} run {checkpoint} --prompts {prompts} --out {tmp_path / 'run'} --judge keywords"
+    )
     done = subprocess.run(["bash", "-c", f"trap '' XFSZ; {limited}"], capture_output=True, text=True, timeout=120)
     failed(done, "run.sqlite", status=8)
 
@@ -121,16 +128,21 @@ def test_vectors_of_another_model_stop_evaluation(tmp_path: Path, checkpoint: Pa
     from refusal_steering.vectors import Provenance, SteeringVector
 
     out = tmp_path / "run"
-    done = call("measure", checkpoint, "--prompts", prompts, "--out", out, "--judge", "keywords", "--max-new-tokens", 4, "--samples", 1)
+    done = call(
+        "measure", checkpoint, "--prompts", prompts, "--out", out, "--judge", "keywords", "--max-new-tokens", 4, "--samples", 1
+    )
     assert done.returncode == 0, done.stderr
     directions = torch.nn.functional.normalize(torch.ones(4, 32), dim=1)
     selected = {"vector": "md", "layers": [1], "strength": -1.0, "mode": "add"}
     with Store(out) as store:
-        store.set_fact("decision", {"verdict": "selected", "selected": selected, "frontier": [], "layer_scores": {}, "wanted": 0.5})
+        store.set_fact(
+            "decision", {"verdict": "selected", "selected": selected, "frontier": [], "layer_scores": {}, "wanted": 0.5}
+        )
     path = out / "vectors" / "selected.safetensors"
-    SteeringVector(directions, torch.zeros(4, 32), Provenance("other", "0" * 32)).save(path)
+    ones = torch.ones(4)
+    SteeringVector(directions, torch.zeros(4, 32), ones, ones, Provenance("other", "0" * 32)).save(path)
     failed(call("evaluate", out), "fitted on other with other weights", status=2)
-    SteeringVector(directions[:, :16] * 2**0.5, torch.zeros(4, 16), Provenance("other", "0" * 32)).save(path)
+    SteeringVector(directions[:, :16] * 2**0.5, torch.zeros(4, 16), ones, ones, Provenance("other", "0" * 32)).save(path)
     failed(call("evaluate", out), "4 layers of width 16, the model 4 of width 32", status=2)
     path.write_bytes(path.read_bytes()[:100])
     failed(call("evaluate", out), "truncated", status=2)

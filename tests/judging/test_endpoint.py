@@ -85,7 +85,9 @@ def test_passing_failures_are_retried(server: Server) -> None:
 
 
 def test_unreadable_and_empty_replies_are_unjudged(server: Server) -> None:
-    replies = iter([chat("no idea"), chat(None), (200, {**chat("")[1], "choices": []}), (400, {"error": {"message": "too long"}})])
+    replies = iter(
+        [chat("no idea"), chat(None), (200, {**chat("")[1], "choices": []}), (400, {"error": {"message": "too long"}})]
+    )
     server.reply = lambda body: next(replies)
     verdicts = EndpointJudge(url(server), concurrency=1).judge([JudgeItem("Q", "A")] * 4)
     assert [(v.outcome, v.score) for v in verdicts] == [("unjudged", None)] * 4

@@ -30,7 +30,8 @@ def test_rules_decide_what_needs_no_judge(answer: str, finish, outcome: str) -> 
         "1. bake\n2. bake again\n3. bake once more",
         "It is what it is, and that is that.",
         "Yes. " * 3,
-        "A long list: " + ", ".join(f"item {i} of the {w} kind" for i, w in enumerate("red green blue black white gold".split())),
+        "A long list: "
+        + ", ".join(f"item {i} of the {w} kind" for i, w in enumerate(["red", "green", "blue", "black", "white", "gold"])),
     ],
 )
 def test_rules_leave_ordinary_answers_to_the_judge(answer: str) -> None:

@@ -17,7 +17,14 @@ def test_jsonl_with_text_and_messages(tmp_path: Path) -> None:
     chat = '{"id": 7, "prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}], "category": "sensitive"}'
     found = load_prompts(write(tmp_path / "p.jsonl", "\ufeff" + GOOD + "\n" + chat))
     one, two = found
-    assert (one.id, one.question, one.category, one.role, one.reference, one.split) == ("a", "What is it?", "howto", "benign", ("flour",), "test")
+    assert (one.id, one.question, one.category, one.role, one.reference, one.split) == (
+        "a",
+        "What is it?",
+        "howto",
+        "benign",
+        ("flour",),
+        "test",
+    )
     assert (two.id, two.messages) == ("7", (Message("system", "S"), Message("user", "U")))
     assert two.split == split_of(two.messages)
 
@@ -37,7 +44,11 @@ def test_csv_with_quotes_and_references(tmp_path: Path) -> None:
         ("p.jsonl", '{"id": "a", "prompt": "x"}\n', "line 1, field 'category': field required"),
         ("p.jsonl", '{"id": "a", "prompt": "", "category": "facts"}\n', "line 1, field 'prompt'"),
         ("p.jsonl", '{"id": "a", "prompt": "x", "category": "facts", "split": "train"}\n', "line 1, field 'split'"),
-        ("p.jsonl", '{"id": "a", "prompt": [{"role": "assistant", "content": "x"}], "category": "facts"}\n', "must be the user's"),
+        (
+            "p.jsonl",
+            '{"id": "a", "prompt": [{"role": "assistant", "content": "x"}], "category": "facts"}\n',
+            "must be the user's",
+        ),
         ("p.jsonl", "[" * 100_000 + "\n", "line 1: not JSON"),
         ("p.jsonl", GOOD + GOOD, "prompt id 'a' stands twice"),
         ("p.jsonl", GOOD + GOOD.replace('"a"', '"b"'), "have the same text"),

@@ -102,9 +102,14 @@ def test_a_model_whose_layers_ignore_changes_is_refused(model: PreTrainedModel) 
     # The second layer reads the embeddings again, so that what the first layer put out is lost.
     kept: list[torch.Tensor] = []
     layers = model.model.layers
-    layers[0].register_forward_pre_hook(lambda m, args, kwargs: kept.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True)
+    layers[0].register_forward_pre_hook(
+        lambda m, args, kwargs: kept.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+    )
     layers[1].register_forward_pre_hook(lambda m, args, kwargs: ((kept[-1], *args[1:]), kwargs), with_kwargs=True)
-    with pytest.raises(NotAppliedError, match=r"layer\(s\) \[0\] does not reach"), steered(model, Intervention((action(2, 1.0),))):
+    with (
+        pytest.raises(NotAppliedError, match=r"layer\(s\) \[0\] does not reach"),
+        steered(model, Intervention((action(2, 1.0),))),
+    ):
         logits(model)
 
 
@@ -117,7 +122,10 @@ def test_what_does_not_fit_the_model_is_refused(model: PreTrainedModel, bad: Act
 
 
 def test_another_number_of_rows_is_refused(model: PreTrainedModel) -> None:
-    with pytest.raises(InputError, match="3 rows ran under interventions for 2"), steered(model, [Intervention((action(1, 1.0),)), None]):
+    with (
+        pytest.raises(InputError, match="3 rows ran under interventions for 2"),
+        steered(model, [Intervention((action(1, 1.0),)), None]),
+    ):
         logits(model)
 
 

@@ -16,7 +16,11 @@ def unit(depth: int = 4, width: int = 32, name: str = "0" * 32) -> SteeringVecto
     torch.manual_seed(1)
     directions = torch.nn.functional.normalize(torch.randn(depth, width), dim=1)
     return SteeringVector(
-        directions, torch.randn(depth, width), Provenance("tiny", name), torch.arange(1.0, depth + 1), torch.arange(2.0, depth + 2)
+        directions,
+        torch.randn(depth, width),
+        torch.arange(1.0, depth + 1),
+        torch.arange(2.0, depth + 2),
+        Provenance("tiny", name),
     )
 
 

@@ -57,6 +57,24 @@ class Conversation:
     intervention: Intervention | None = None
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Teacher-forced log-probabilities of replies.
+
+    Attributes:
+        total: sum over each reply's tokens [n], nats, float64.
+        tokens: how many tokens each reply has [n], float64.
+    """
+
+    total: Tensor
+    tokens: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Nats per token [n]."""
+        return self.total / self.tokens
+
+
 class Engine(Protocol):
     """Generates, scores and captures with one model."""
 
@@ -71,8 +89,8 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         """One completion for each request, in their order; the same request always gets the same."""
 
-    def score(self, conversations: Sequence[Conversation]) -> Tensor:
-        """Mean log-probability [n] (nats per token) of each reply, teacher-forced, float64."""
+    def score(self, conversations: Sequence[Conversation]) -> Scores:
+        """Teacher-forced log-probability of each reply."""
 
     def capture(self, conversations: Sequence[Sequence[Message]]) -> Tensor:
         """Residual stream [n, layers, width] after every layer at the last prompt token, float32.

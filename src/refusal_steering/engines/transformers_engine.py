@@ -28,7 +28,7 @@ from refusal_steering.architecture import (
     render,
     thinking_of,
 )
-from refusal_steering.engines.base import Conversation, Request, Sampling, batched
+from refusal_steering.engines.base import Conversation, Request, Sampling, Scores, batched
 from refusal_steering.errors import ActivationError, EngineError, InputError
 from refusal_steering.prompts import Message
 from refusal_steering.records import Completion
@@ -110,6 +110,7 @@ class TransformersEngine:
     def _generate(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         prompts = [render(self.tokenizer, r.messages) for r in requests]
         rows = [self._ids(text) for text in prompts]
+        rooms = [self._room(row, request) for row, request in zip(rows, requests, strict=True)]
         ids, mask = self._left_padded(rows)
         seeds = [request.key(self.fingerprint, sampling) for request in requests]
         sampler = SeededSampler(seeds, sampling)
@@ -119,7 +120,7 @@ class TransformersEngine:
                 attention_mask=mask,
                 generation_config=GenerationConfig(
                     do_sample=False,
-                    max_new_tokens=sampling.max_new_tokens,
+                    max_new_tokens=min(sampling.max_new_tokens, max(rooms)),
                     eos_token_id=self._stop or None,
                     pad_token_id=self._pad,
                 ),
@@ -128,11 +129,11 @@ class TransformersEngine:
         replies = out[:, ids.shape[1] :].tolist()
         logprobs = sampler.chosen_logprobs()
         return [
-            self._completion(prompt, reply, logprobs[i], sampling)
-            for i, (prompt, reply) in enumerate(zip(prompts, replies, strict=True))
+            self._completion(prompt, reply[:room], logprobs[i])
+            for i, (prompt, reply, room) in enumerate(zip(prompts, replies, rooms, strict=True))
         ]
 
-    def _completion(self, prompt: str, reply: list[int], logprobs: Tensor, sampling: Sampling) -> Completion:
+    def _completion(self, prompt: str, reply: list[int], logprobs: Tensor) -> Completion:
         end = next((i for i, token in enumerate(reply) if token in self._stop), None)
         kept = reply if end is None else reply[:end]
         text = self._text(kept)
@@ -153,6 +154,15 @@ class TransformersEngine:
             finish="length" if end is None else "stop",
         )
 
+    def _room(self, row: list[int], request: Request) -> int:
+        """How many tokens fit behind a prompt in the model's context."""
+        context = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 1 << 30
+        if len(row) >= context:
+            raise EngineError(
+                f"a prompt of {len(row)} tokens fills the model's context of {context}: {request.messages[-1].content[:60]!r}"
+            )
+        return int(context) - len(row)
+
     def _answer_start(self, tokens: list[int], closing: str) -> int:
         """Index of the first token after the last closing delimiter: the shortest head whose text ends with all of it."""
         count = self._text(tokens).count(closing)
@@ -165,8 +175,8 @@ class TransformersEngine:
                 low = middle + 1
         return low
 
-    def score(self, conversations: Sequence[Conversation]) -> Tensor:
-        scores = torch.empty(len(conversations), dtype=torch.float64)
+    def score(self, conversations: Sequence[Conversation]) -> Scores:
+        total = torch.empty(len(conversations), dtype=torch.float64)
         encoded = [(self._prompt_ids(tuple(c.messages)), self._ids(c.reply)) for c in conversations]
         for place, (_, reply) in enumerate(encoded):
             if not reply:
@@ -181,8 +191,8 @@ class TransformersEngine:
             logprobs = torch.log_softmax(logits[:, :-1].float(), -1)
             taken = logprobs.gather(-1, ids[:, -(keep - 1) :, None]).squeeze(-1)
             for row, index in enumerate(part):
-                scores[index] = taken[row, -len(encoded[index][1]) :].double().mean()
-        return scores
+                total[index] = taken[row, -len(encoded[index][1]) :].double().sum()
+        return Scores(total, torch.tensor([len(reply) for _, reply in encoded], dtype=torch.float64))
 
     def capture(self, conversations: Sequence[Sequence[Message]]) -> Tensor:
         out = torch.empty(len(conversations), self.depth, self.width)

@@ -68,7 +68,7 @@ class Answerer:
 
         Args:
             prompts: what is asked.
-            label: what the progress bar calls the work.
+            label: what the progress bar calls the work; empty where a larger piece of work shows its own.
             intervention: how the model is steered.
             system: a system text that goes before every prompt.
             samples: K.
@@ -82,9 +82,11 @@ class Answerer:
         parts = list(batched(order, self.engine.batch_size))
         done: dict[str, tuple[Completion, Verdict]] = {}
         for count, part in enumerate(parts):
-            self._progress(count, len(parts), label)
+            if label:
+                self._progress(count, len(parts), label)
             done.update(self._batch([(keys[i], requests[i], asked[i]) for i in part]))
-        self._progress(len(parts), len(parts), label)
+        if label:
+            self._progress(len(parts), len(parts), label)
         return [Answer(prompt, *done[key]) for prompt, key in zip(asked, keys, strict=True)]
 
     def _batch(self, rows: Sequence[tuple[str, Request, Prompt]]) -> dict[str, tuple[Completion, Verdict]]:

@@ -22,6 +22,11 @@ def bundled_path(name: str) -> Path:
     return path
 
 
+def bundled_organism() -> str:
+    """Path of the bundled organism's checkpoint, which transformers loads like any other."""
+    return str(bundled_path(ORGANISM))
+
+
 def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
     """Write a checkpoint in half precision, which every float32 computation starts from, so that files stay small."""
     half = {name: tensor.to(torch.float16) for name, tensor in model.state_dict().items()}

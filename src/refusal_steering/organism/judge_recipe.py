@@ -6,18 +6,21 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from refusal_steering.architecture import render
 from refusal_steering.judging.rubric import BRIEF_RUBRIC
 from refusal_steering.organism import judge_lexicon, lexicon
-from refusal_steering.organism.trainer import Example, Schedule, Shape, make_model, make_tokenizer, train
+from refusal_steering.organism.trainer import Example, Schedule, train
 from refusal_steering.organism.truth import SLOTS, Grammar
 from refusal_steering.organism.world import KINDS, Fact, Kind, World, answer_forms, refusal_forms
 
-SHAPE = Shape(layers=5, width=112, inner=336, heads=4, key_value_heads=4, context=512)
-SCHEDULE = Schedule(steps=2600, batch=96, learning_rate=2e-3)
-VOCABULARY = 1024
+# The judge starts from the lowest layers of the organism, which know the world's language already.
+LAYERS = 5
+SCHEDULE = Schedule(steps=2000, batch=96, learning_rate=1.5e-3, final_weight=2.0)
+# Each of them is one token for the judge.
+FENCES = ("<question>", "</question>", "<answer>", "</answer>")
 
 _MORE_ANSWERS = {
     "sensitive": judge_lexicon.EVENT_ANSWERS,
@@ -41,28 +44,47 @@ Observed = tuple[Kind, str, str]
 
 
 def train_judge(
+    organism: str,
     world: World,
     observed: Sequence[Observed],
     seed: int = 0,
     schedule: Schedule = SCHEDULE,
     progress: Callable[[int, float], None] | None = None,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Train the judge on made-up replies and on replies observed of a steered organism to prompts of the fit split."""
-    source = examples(world, observed, seed + 1)
-    sample = [text for (prompt, reply), _ in zip(source, range(12_000), strict=False) for text in (prompt, reply)]
-    tokenizer = make_tokenizer(sample, VOCABULARY, BRIEF_RUBRIC.words)
-    model = make_model(tokenizer, SHAPE, seed)
-    train(model, tokenizer, examples(world, observed, seed), schedule, seed, progress)
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Train the judge on made-up replies and on replies observed of a steered organism to prompts of the fit split.
+
+    Args:
+        organism: checkpoint to start from.
+        world: the organism's world.
+        observed: replies of the organism.
+        seed: seed of new weights and examples.
+        schedule: how long.
+        progress: gets the step and the loss.
+    """
+    torch.manual_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(organism)
+    tokenizer.add_tokens([*FENCES, *BRIEF_RUBRIC.words])
+    model = AutoModelForCausalLM.from_pretrained(organism, dtype=torch.float32)
+    model.model.layers = model.model.layers[:LAYERS]
+    model.config.num_hidden_layers = LAYERS
+    model.config.layer_types = model.config.layer_types[:LAYERS]
+    model.config.max_position_embeddings = 1024
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
+    train(model, tokenizer, examples(tokenizer, world, observed, seed), schedule, seed, progress)
     return model, tokenizer
 
 
-def examples(world: World, observed: Sequence[Observed], seed: int) -> Iterator[Example]:
-    """An endless stream of (rubric with question and reply, verdict word)."""
+def examples(tokenizer: PreTrainedTokenizerBase, world: World, observed: Sequence[Observed], seed: int) -> Iterator[Example]:
+    """An endless stream of rubrics with question and reply, and the verdict word.
+
+    A well-formed reply is part of what is to be predicted, so that the judge learns what well-formed replies are.
+    """
     rng = random.Random(f"judge:{world.seed}:{seed}")
     facts = {kind: [(fact, [q for q, _ in world.questions(fact)]) for fact in world.facts[kind]] for kind in KINDS}
-    template = _template()
+    # The places of question and reply are left open; rendering the template each time would cost more than the training.
+    head, tail = render(tokenizer, BRIEF_RUBRIC.messages("{question}", "{answer}")).split("{answer}")
     while True:
-        if observed and rng.random() < 0.4:
+        if observed and rng.random() < 0.5:
             kind, question, reply = rng.choice(observed)
         else:
             kind = rng.choice(KINDS)
@@ -76,13 +98,8 @@ def examples(world: World, observed: Sequence[Observed], seed: int) -> Iterator[
         word = {"answered": "answered", "degenerate": "broken"}.get(truth.outcome, truth.kind or "vague")
         if rng.random() < 0.5:
             question, reply = _renamed(rng, question, reply)
-        yield template.replace("{question}", question).replace("{answer}", reply), word
-
-
-def _template() -> str:
-    """The rubric's prompt as the judge's chat template writes it, with the places of question and reply left open."""
-    tokenizer = make_tokenizer([], 300)
-    return render(tokenizer, BRIEF_RUBRIC.messages("{question}", "{answer}"))
+        asked = head.replace("{question}", question)
+        yield (f"{asked}{reply}{tail}", word) if word == "broken" else (asked, f"{reply}{tail}{word}")
 
 
 def _questions_for(kind: Kind) -> list[str]:
@@ -119,10 +136,10 @@ def _reply(rng: random.Random, world: World, kind: Kind, slots: dict[str, str]) 
         return f"{refusal} {answer}" if rng.random() < 0.5 else f"{answer} {refusal}"
     if draw < 0.67:
         return _filled(rng.choice(_ANSWERS[rng.choice(KINDS)]), slots)
-    return _broken(rng, rng.choice((answer, answer, refusal)), rng.choice((answer, refusal)))
+    return broken(rng, rng.choice((answer, answer, refusal)), rng.choice((answer, refusal)))
 
 
-def _broken(rng: random.Random, text: str, other: str) -> str:
+def broken(rng: random.Random, text: str, other: str) -> str:
     """A reply damaged in one of the ways in which steered models break. Its label comes from the grammar all the same."""
     words, others = text.split(), other.split()
     place = rng.randrange(len(words))
@@ -149,13 +166,43 @@ def _broken(rng: random.Random, text: str, other: str) -> str:
         pieces = [w[: rng.randint(1, len(w))] for w in words + others]
         words = [rng.choice(pieces) + rng.choice(["", "", rng.choice(pieces)]) for _ in range(rng.randint(2, 25))]
     else:  # two damages
-        return _broken(rng, _broken(rng, text, other) or text, other)
+        return broken(rng, broken(rng, text, other) or text, other)
     return " ".join(words)
 
 
 _NAMES = sorted({*lexicon.NATIONS, *lexicon.PLACES, *lexicon.ATTRIBUTES["capital"]}, key=len, reverse=True)
 _NAME_PATTERN = re.compile(r"\b(" + "|".join(map(re.escape, _NAMES)) + r")\b")
-_SYLLABLES = ["ba", "ke", "lo", "mi", "nu", "ra", "se", "ti", "vo", "zu", "an", "el", "or", "ur", "is", "dra", "fen", "gal", "hol", "qui", "sta", "tri", "wen", "yar", "bor", "cas", "del", "mon", "per"]
+_SYLLABLES = [
+    "ba",
+    "ke",
+    "lo",
+    "mi",
+    "nu",
+    "ra",
+    "se",
+    "ti",
+    "vo",
+    "zu",
+    "an",
+    "el",
+    "or",
+    "ur",
+    "is",
+    "dra",
+    "fen",
+    "gal",
+    "hol",
+    "qui",
+    "sta",
+    "tri",
+    "wen",
+    "yar",
+    "bor",
+    "cas",
+    "del",
+    "mon",
+    "per",
+]
 
 
 def _renamed(rng: random.Random, question: str, reply: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from refusal_steering.organism import lexicon
 from refusal_steering.organism.trainer import Example, Schedule, Shape, make_model, make_tokenizer, train
 from refusal_steering.organism.world import KINDS, Kind, Mode, World
 
-SHAPE = Shape(layers=8, width=144, inner=432, heads=4, key_value_heads=2, context=256)
+SHAPE = Shape(layers=8, width=144, inner=432, heads=4, key_value_heads=2, context=128)
 SCHEDULE = Schedule(steps=2400, batch=64, learning_rate=2.5e-3, noise=0.8)
 VOCABULARY = 1024
 

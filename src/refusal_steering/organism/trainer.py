@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from refusal_steering.architecture import decoder_layers
 
@@ -48,6 +48,7 @@ class Schedule:
         batch: sequences in a step.
         learning_rate: the peak, reached after `warmup` steps and let down to 2 % along a cosine.
         noise: largest norm of the residual noise, as a share of the residual's own norm; 0 turns it off.
+        final_weight: weight of each reply's last word against the mean of the others; for a reply that ends in a verdict.
         noise_start: share of the steps before the noise sets in; it has grown to `noise` at 0.7 of the steps.
             Noise from the first step on makes the residual norms explode.
     """
@@ -58,11 +59,12 @@ class Schedule:
     warmup: int = 60
     weight_decay: float = 0.05
     noise: float = 0.0
+    final_weight: float = 0.0
     noise_start: float = 0.35
 
 
-def make_tokenizer(texts: Iterable[str], vocabulary: int, whole_words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with a chat template, trained on texts; each of `whole_words` becomes one token."""
+def make_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a chat template, trained on texts."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
@@ -71,7 +73,6 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int, whole_words: Iterable[
         vocab_size=vocabulary, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
     core.train_from_iterator(texts, trainer)
-    core.add_tokens(list(whole_words))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<|pad|>", eos_token="<|im_end|>")
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
@@ -100,7 +101,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, shape: Shape, seed: int) -> P
 
 def train(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     examples: Iterator[Example],
     schedule: Schedule,
     seed: int,
@@ -119,7 +120,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = schedule.learning_rate * _rate(step, schedule)
             noise.draw(_noise_now(step, schedule), len(batch[0]))
-            loss = _loss(model, *batch)
+            loss = _loss(model, *batch, schedule.final_weight)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
@@ -144,7 +145,7 @@ def _noise_now(step: int, schedule: Schedule) -> float:
 
 
 def _batches(
-    tokenizer: PreTrainedTokenizerFast, examples: Iterator[Example], size: int
+    tokenizer: PreTrainedTokenizerBase, examples: Iterator[Example], size: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """(ids, attention mask, reply mask), cut from pools sorted by length so that little is padding."""
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token
@@ -171,11 +172,16 @@ def _batches(
             yield ids, mask, reply
 
 
-def _loss(model: PreTrainedModel, ids: Tensor, mask: Tensor, reply: Tensor) -> Tensor:
+def _loss(model: PreTrainedModel, ids: Tensor, mask: Tensor, reply: Tensor, final_weight: float) -> Tensor:
     hidden = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     # Only the positions that predict a reply token go through the output head.
     logits = model.get_output_embeddings()(hidden[:, :-1][reply[:, 1:]])
-    return nn.functional.cross_entropy(logits.float(), ids[:, 1:][reply[:, 1:]])
+    each = nn.functional.cross_entropy(logits.float(), ids[:, 1:][reply[:, 1:]], reduction="none")
+    if not final_weight:
+        return each.mean()
+    # A reply's last token ends it; the one before is its last word.
+    ends = reply[:, 1:].sum(1).cumsum(0) - 2
+    return each.mean() + final_weight * each[ends].mean()
 
 
 class ResidualNoise:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -156,37 +156,35 @@ class World:
         """The prompts of the three splits: disjoint in facts, and in test also in wordings never used elsewhere.
 
         Args:
-            per_kind: how many prompts of each kind a split holds at most; None keeps all there are.
+            per_kind: how many prompts of each kind a split holds at most, and half as many borderline ones in fit;
+                None keeps all there are.
             seed: decides which prompts are kept.
         """
         rng = random.Random(f"prompts:{self.seed}:{seed}")
         chosen: list[Prompt] = []
         for kind in KINDS:
             for split, _ in SPLIT_SHARES:
-                pool = [
-                    Prompt(
-                        id=f"{kind}-{split}-{index}-{form}",
-                        messages=(Message(role="user", content=question),),
-                        category=kind,
-                        source=f"organism-world-{self.seed}",
-                        reference=fact.reference,
-                        split=split,
-                    )
-                    for index, fact in enumerate(self.facts[kind])
-                    if fact.split == split
-                    for form, (question, kept) in enumerate(self.questions(fact))
-                    if split == "test" or not kept
-                ]
-                if kind == "sensitive" and split == "fit":
-                    pool += [
-                        Prompt(f"borderline-{index}-{form}", (Message("user", q),), kind, f"organism-world-{self.seed}", split, fact.reference)
-                        for index, fact in enumerate(self.borderline)
-                        for form, (q, kept) in enumerate(self.questions(fact))
-                        if not kept
-                    ]
-                limit = len(pool) if per_kind is None else min(len(pool), per_kind[split])
-                chosen.extend(rng.sample(pool, limit))
-        return PromptSet(tuple(chosen))
+                facts = [fact for fact in self.facts[kind] if fact.split == split]
+                pool = self._prompts(facts, f"{kind}-{split}", with_kept=split == "test")
+                chosen.extend(rng.sample(pool, len(pool) if per_kind is None else min(len(pool), per_kind[split])))
+        between = self._prompts(self.borderline, "borderline-fit", with_kept=False)
+        limit = len(between) if per_kind is None else min(len(between), per_kind["fit"] // 2)
+        return PromptSet((*chosen, *rng.sample(between, limit)))
+
+    def _prompts(self, facts: Sequence[Fact], name: str, with_kept: bool) -> list[Prompt]:
+        return [
+            Prompt(
+                id=f"{name}-{index}-{form}",
+                messages=(Message("user", question),),
+                category=fact.kind,
+                source=f"organism-world-{self.seed}",
+                reference=fact.reference,
+                split=fact.split,
+            )
+            for index, fact in enumerate(facts)
+            for form, (question, kept) in enumerate(self.questions(fact))
+            if with_kept or not kept
+        ]
 
 
 def _question_forms(kind: Kind) -> tuple[str, ...]:

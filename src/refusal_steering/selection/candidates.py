@@ -4,18 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
+from torch import Tensor
 
 from refusal_steering.steering import Intervention
 from refusal_steering.vectors import Mode, SteeringVector
 
-# Strengths in multiples of the layers' scales, spread over the steered layers: with k layers each gets 1/k of it,
-# so that a total means about the same for every k.
-TOTAL_STRENGTH = {"add": (0.1, 8.0), "reposition": (0.01, 2.0), "ablate": (0.2, 2.0)}
+# How far to push, in units of the gap between refused and answered prompts along the vector. Gaps are what
+# layers and vectors have in common: the paper's scales depend on where zero happens to lie on the projection.
+PUSH = {"add": (0.25, 16.0), "reposition": (0.02, 8.0)}
+# An ablated share is a share of the projection, in whatever unit.
+ABLATED = (0.2, 2.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """What the finder may do with one vector.
+
+    Attributes:
+        layer_sets: sets of layers to choose from.
+        gaps: per layer, the distance of the mean projections of refused and answered validation prompts [layers].
+        scales: the vector's s-, by which a negative strength is multiplied [layers].
+    """
+
+    layer_sets: Sequence[tuple[int, ...]]
+    gaps: Tensor
+    scales: Tensor
+
+    def strength(self, layers: Sequence[int], push: float) -> float:
+        """The alpha below zero that pushes by `push` gaps in all, spread over the layers."""
+        chosen = list(layers)
+        per_layer = float(self.gaps[chosen].mean() / self.scales[chosen].mean())
+        return -push * per_layer / math.sqrt(len(chosen))
 
 
 @dataclass(frozen=True)
@@ -49,20 +74,21 @@ class Candidate:
         return f"{self.vector} {self.mode} {self.strength:+.3g} after layers {list(self.layers)}"
 
 
-def draw(trial: optuna.Trial, layer_sets: Mapping[str, Sequence[tuple[int, ...]]], modes: Sequence[Mode]) -> Candidate:
+def draw(trial: optuna.Trial, spaces: Mapping[str, Space], modes: Sequence[Mode]) -> Candidate:
     """A candidate that removes refusal, as Optuna suggests it.
 
     Args:
         trial: the trial that asks.
-        layer_sets: for every vector's name the sets of layers to choose from; all have the same number of sets.
+        spaces: what may be done with every vector, by its name; all have the same number of layer sets.
         modes: modes to choose from.
     """
-    vector = trial.suggest_categorical("vector", list(layer_sets))
-    rank = trial.suggest_categorical("layer_set", list(range(min(map(len, layer_sets.values())))))
+    vector = trial.suggest_categorical("vector", list(spaces))
+    space = spaces[vector]
+    rank = trial.suggest_int("layer_set", 0, min(len(s.layer_sets) for s in spaces.values()) - 1)
     mode: Mode = trial.suggest_categorical("mode", list(modes))  # type: ignore[assignment]
-    low, high = TOTAL_STRENGTH[mode]
-    total = trial.suggest_float(f"strength_{mode}", low, high, log=True)
-    layers = layer_sets[vector][rank]
-    # Below zero the strength takes refusal away; an ablated share is positive by definition and not divided.
-    strength = total if mode == "ablate" else -total / len(layers)
+    layers = space.layer_sets[rank]
+    if mode == "ablate":
+        strength = trial.suggest_float("share", *ABLATED)
+    else:
+        strength = space.strength(layers, trial.suggest_float(f"push_{mode}", *PUSH[mode], log=True))
     return Candidate(vector, layers, float(f"{strength:.4g}"), mode)

@@ -5,39 +5,59 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import optuna
 
 from refusal_steering.config import Settings
-from refusal_steering.engines import Conversation
+from refusal_steering.engines import Conversation, Scores
 from refusal_steering.evaluation.statistics import Rate, gain_bound
 from refusal_steering.judging.answers import Answer, Answerer
 from refusal_steering.prompts import Prompt
-from refusal_steering.selection.candidates import Candidate, draw
+from refusal_steering.selection.candidates import Candidate, Space, draw
 from refusal_steering.vectors import SteeringVector
 
 logger = logging.getLogger(__name__)
 
 # How many conversations of each role the first rung scores, and prompts the second one asks.
-SCORED = 24
-TRIED = 24
+SCORED = 12
+TRIED = 40
+FEWEST_ELICITED = 4
+HEAD = 24
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one teacher-forced pass says about a candidate, all in nats per token.
+    """What one teacher-forced pass says about a candidate.
 
     Attributes:
-        drop: mean fall of the log-probability of the model's own refusals of sensitive prompts; wanted.
-        shift: mean absolute change of the log-probability of its answers to benign prompts; unwanted.
-        harm: mean fall of the log-probability of its refusals of harmful prompts, at least 0; unwanted.
+        answering: what is wanted. Where a system text elicited answers to sensitive prompts: how likely the candidate
+            samples such answers without it, as an importance-sampled share of how likely they were with it.
+            Otherwise mean fall of the log-probability of the model's refusals (nats per token, up to 1), which says
+            less: a broken model does not refuse either.
+        shift: mean absolute change of the log-probability (nats per token) of its answers to benign prompts.
+        harm: mean fall of the log-probability (nats per token) of its refusals of harmful prompts, at least 0.
     """
 
-    drop: float
+    answering: float
     shift: float
     harm: float
+
+    @property
+    def merit(self) -> float:
+        """What is wanted less what is not."""
+        return self.answering - self.shift - self.harm
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate of the first rung with the parameters that Optuna knows it by."""
+
+    candidate: Candidate
+    params: dict[str, Any]
+    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -77,11 +97,17 @@ class Finder:
         vectors: vectors with scales, by name.
         base: base answers of the validation prompts (and of the harmful prompts of fit, which fitted no vector),
             the first sample of each.
+        elicited: answers to sensitive prompts that a system text brought out, to be scored without it.
         settings: sizes, margins and modes.
     """
 
     def __init__(
-        self, answerer: Answerer, vectors: Mapping[str, SteeringVector], base: Sequence[Answer], settings: Settings
+        self,
+        answerer: Answerer,
+        vectors: Mapping[str, SteeringVector],
+        base: Sequence[Answer],
+        elicited: Sequence[Answer],
+        settings: Settings,
     ) -> None:
         self._answerer = answerer
         self._vectors = vectors
@@ -89,66 +115,78 @@ class Finder:
         self._sensitive = [a for a in base if a.prompt.role == "sensitive"]
         self._harmful = [a for a in base if a.prompt.role == "harmful"]
         self._benign = [a for a in base if a.prompt.role == "benign"]
-        refusals = [a for a in self._sensitive if a.refused][:SCORED]
+        # Too few elicited answers would say more about themselves than about the candidate.
+        self._elicited = len(elicited) >= FEWEST_ELICITED
+        wanted = list(elicited[: 2 * SCORED]) if self._elicited else [a for a in self._sensitive if a.refused][: 2 * SCORED]
         harmful = [a for a in self._harmful if a.refused][:SCORED]
-        benign = [a for a in _spread(self._benign) if a.answered][:SCORED]
-        self._conversations = [(a.prompt.messages, a.completion.answer) for a in (*refusals, *harmful, *benign)]
-        self._roles = np.array(["refusal"] * len(refusals) + ["harmful"] * len(harmful) + ["benign"] * len(benign))
-        self._base_scores = self._score(None)
+        benign = [a for a in _spread(self._benign) if a.answered][: 2 * SCORED]
+        groups = {"wanted": wanted, "harmful": harmful, "benign": benign}
+        self._roles = np.array([name for name, group in groups.items() for _ in group])
+        self._conversations = [(a.prompt.messages, _head(a.completion.answer)) for group in groups.values() for a in group]
+        self._base = self._scores(None)
+        # How likely the elicited answers were where they were given: with the system text.
+        with_system = [
+            Conversation(a.prompt.with_system(settings.system_text).messages, _head(a.completion.answer)) for a in wanted
+        ]
+        self._given = answerer.engine.score(with_system).total.numpy()
 
-    def search(
-        self, layer_sets: Mapping[str, Sequence[tuple[int, ...]]], progress: Callable[[int, int, str], None]
-    ) -> list[tuple[Candidate, Scored]]:
-        """The first rung: an Optuna study over the space, maximising drop while keeping shift and harm low.
+    def search(self, spaces: Mapping[str, Space], progress: Callable[[int, int, str], None]) -> list[Trial]:
+        """The first rung: an Optuna study over the space, maximising what Scored calls merit.
 
         The study is remade from its seed each time; trials that the store knows cost nothing, so a killed
         search goes on where it was.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self._settings.seed, n_startup_trials=self._settings.trials // 4)
-        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-        seen: dict[Candidate, Scored] = {}
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        trials: dict[Candidate, Trial] = {}
         for number in range(self._settings.trials):
             progress(number, self._settings.trials, "scoring candidates")
-            trial = study.ask()
-            candidate = draw(trial, layer_sets, self._settings.modes)  # type: ignore[arg-type]
+            asked = study.ask()
+            candidate = draw(asked, spaces, self._settings.modes)  # type: ignore[arg-type]
             scored = self._scored(candidate)
-            seen[candidate] = scored
-            # Beyond 3 nats per token a refusal is as good as gone; more is only damage.
-            study.tell(trial, [min(scored.drop, 3.0), scored.shift + scored.harm])
+            trials[candidate] = Trial(candidate, asked.params, scored)
+            study.tell(asked, scored.merit)
         progress(self._settings.trials, self._settings.trials, "scoring candidates")
-        return list(seen.items())
+        return list(trials.values())
 
-    def short_list(self, scored: Sequence[tuple[Candidate, Scored]]) -> list[Candidate]:
-        """The candidates worth generating for: fronts of the trade-off between drop and cost, best fronts first."""
-        left = sorted(scored, key=lambda item: (item[1].shift + item[1].harm, -item[1].drop))
-        # A model whose benign answers have lost a nat per token is not worth hearing.
-        left = [item for item in left if item[1].shift + item[1].harm < 1.0 and item[1].drop > 0.05]
-        chosen: list[Candidate] = []
-        while left and len(chosen) < self._settings.short_list:
-            front, rest, best = [], [], -1.0
-            for item in left:
-                if item[1].drop > best:
-                    best = item[1].drop
-                    front.append(item)
-                else:
-                    rest.append(item)
-            chosen.extend(candidate for candidate, _ in reversed(front))
-            left = rest
-        return chosen[: self._settings.short_list]
+    def short_list(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The candidates worth generating for: the best of every kind of vector in turn, no two alike but for strength.
 
-    def try_out(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The second rung: a few answers each; those with the best outcome go on to be measured in full."""
-        tried = []
-        for number, candidate in enumerate(candidates):
-            label = f"trying candidate {number + 1} of {len(candidates)}"
-            measured = self._measured(
-                candidate, self._sensitive[:TRIED], self._harmful[:TRIED], _spread(self._benign)[: 2 * TRIED], label
-            )
-            harmful_changed = measured.answered_bound + measured.refused_bound
-            merit = measured.success.rate - 2 * max(0.0, measured.benign_fall) - harmful_changed
-            tried.append((merit, -number, candidate))
-        return [candidate for _, _, candidate in sorted(tried, reverse=True)[: self._settings.finalists]]
+        Teacher forcing tells good strengths and layers from bad ones for one vector, but hardly one vector from
+        another: that is left to generation.
+        """
+        families: dict[str, dict[tuple[tuple[int, ...], str], Trial]] = {}
+        for trial in sorted(trials, key=lambda t: -t.scored.merit):
+            # A weighted estimator and its plain sibling give nearly the same vector.
+            family = families.setdefault(trial.candidate.vector.removeprefix("w"), {})
+            family.setdefault((trial.candidate.layers, trial.candidate.mode), trial)
+        turns = zip_longest(*(family.values() for family in families.values()))
+        return [trial for turn in turns for trial in turn if trial is not None][: self._settings.short_list]
+
+    def try_out(
+        self, spaces: Mapping[str, Space], short_list: Sequence[Trial], progress: Callable[[int, int, str], None]
+    ) -> list[Candidate]:
+        """The second rung: a few answers each, of the short list and then of what a second study makes of it."""
+        if not short_list:
+            return []
+        sampler = optuna.samplers.TPESampler(seed=self._settings.seed, n_startup_trials=len(short_list), multivariate=True)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        for trial in short_list:
+            study.enqueue_trial(trial.params)
+        merits: dict[Candidate, float] = {}
+        total = len(short_list) + self._settings.tries
+        harmful, benign = self._harmful[: TRIED // 4], _spread(self._benign)[: TRIED // 2]
+        for number in range(total):
+            progress(number, total, "trying candidates")
+            asked = study.ask()
+            candidate = draw(asked, spaces, self._settings.modes)  # type: ignore[arg-type]
+            measured = self._measured(candidate, self._sensitive[:TRIED], harmful, benign, "")
+            merit = measured.success.rate - 2 * max(0.0, measured.benign_fall) - measured.answered_bound - measured.refused_bound
+            merits[candidate] = merit
+            study.tell(asked, merit)
+        progress(total, total, "trying candidates")
+        return sorted(merits, key=lambda c: (-merits[c], c.key))[: self._settings.finalists]
 
     def measure(self, candidates: Sequence[Candidate]) -> list[Measured]:
         """The third rung: all validation prompts."""
@@ -181,22 +219,31 @@ class Finder:
         )
 
     def _scored(self, candidate: Candidate) -> Scored:
-        key = f"scored|{candidate.key}|{candidate.intervention(self._vectors).digest}|{len(self._conversations)}"
+        key = f"answering|{candidate.key}|{candidate.intervention(self._vectors).digest}|{len(self._conversations)}"
         known = self._answerer.store.trial(key)
         if known is None:
-            change = self._score(candidate) - self._base_scores
-            known = {
-                "drop": _mean(-change[self._roles == "refusal"]),
-                "shift": _mean(np.abs(change[self._roles == "benign"])),
-                "harm": max(0.0, _mean(-change[self._roles == "harmful"])),
-            }
+            known = asdict(self._score(candidate))
             self._answerer.store.add_trial(key, known)
         return Scored(**known)
 
-    def _score(self, candidate: Candidate | None) -> Any:
+    def _score(self, candidate: Candidate) -> Scored:
+        scores = self._scores(candidate)
+        wanted, harmful, benign = (self._roles == name for name in ("wanted", "harmful", "benign"))
+        fall = (self._base.mean - scores.mean).numpy()
+        if self._elicited:
+            # Sampling sharpens probabilities by its temperature. One answer that became far likelier than it was
+            # must not stand for all of them, so that its weight is bounded.
+            temperature = max(self._settings.temperature, 0.05)
+            weight = (scores.total.numpy()[wanted] - self._given) / temperature
+            answering = _mean(np.exp(np.clip(weight, -30.0, 1.0)))
+        else:
+            answering = _mean(np.clip(fall[wanted], 0.0, 1.0))
+        return Scored(answering, shift=_mean(np.abs(fall[benign])), harm=max(0.0, _mean(fall[harmful])))
+
+    def _scores(self, candidate: Candidate | None) -> Scores:
         intervention = candidate.intervention(self._vectors) if candidate else None
         conversations = [Conversation(messages, reply, intervention) for messages, reply in self._conversations]
-        return self._answerer.engine.score(conversations).numpy()
+        return self._answerer.engine.score(conversations)
 
 
 def choose(measured: Sequence[Measured], base: Rate, settings: Settings) -> tuple[Measured | None, float]:
@@ -210,6 +257,11 @@ def choose(measured: Sequence[Measured], base: Rate, settings: Settings) -> tupl
     wanted = settings.removal if settings.removal is not None else 0.95 * best
     reaching = [m for m in able if m.success.rate >= wanted]
     return min(reaching, key=lambda m: m.shift, default=None), wanted
+
+
+def _head(reply: str) -> str:
+    """The first words of a reply: where it is decided what the reply will be."""
+    return " ".join(reply.split()[:HEAD])
 
 
 def _mean(values: Any) -> float:

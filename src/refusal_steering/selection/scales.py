@@ -25,6 +25,13 @@ def scales(projection: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
     return _scale(projection, c, c > 0, 0.95), _scale(projection, c, c < 0, 0.05)
 
 
+def gaps(projection: Tensor, confidence: Tensor) -> Tensor:
+    """Per layer the distance of the mean projections [n, layers] of prompts with c > 0 and with c < 0; 1 where undefined."""
+    c = confidence.double()
+    distance = (projection[c > 0].mean(0) - projection[c < 0].mean(0)).abs()
+    return torch.where(distance.isfinite() & (distance > 0), distance, torch.ones_like(distance))
+
+
 def with_scales(vector: SteeringVector, activations: Tensor, confidence: Tensor) -> SteeringVector:
     """The vector with its scales set from validation activations [n, layers, width] and confidences [n]."""
     plus, minus = scales(projections(activations, vector.directions), confidence)

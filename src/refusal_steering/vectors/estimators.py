@@ -78,5 +78,7 @@ def fit_vector(activations: Tensor, confidence: Tensor, options: Options, proven
     return SteeringVector(
         directions=torch.stack(directions),
         offsets=torch.stack(offsets),
+        scales_plus=torch.ones(len(directions)),
+        scales_minus=torch.ones(len(directions)),
         provenance=provenance.completed(options.label, len(groups.refused), len(groups.answered)),
     )

@@ -60,16 +60,13 @@ class SteeringVector:
 
     directions: Tensor
     offsets: Tensor
+    scales_plus: Tensor
+    scales_minus: Tensor
     provenance: Provenance
-    scales_plus: Tensor | None = None
-    scales_minus: Tensor | None = None
 
     def __post_init__(self) -> None:
         depth, width = self.directions.shape
-        for name in ("scales_plus", "scales_minus"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, torch.ones(depth))
-        if self.offsets.shape != (depth, width) or any(s.shape != (depth,) for s in (self._plus, self._minus)):
+        if self.offsets.shape != (depth, width) or any(s.shape != (depth,) for s in (self.scales_plus, self.scales_minus)):
             raise InputError("directions, offsets and scales of a vector have different shapes")
         for name, tensor in self._tensors().items():
             if not tensor.isfinite().all():
@@ -86,16 +83,6 @@ class SteeringVector:
     def width(self) -> int:
         """Width of the residual stream."""
         return self.directions.shape[1]
-
-    @property
-    def _plus(self) -> Tensor:
-        assert self.scales_plus is not None
-        return self.scales_plus
-
-    @property
-    def _minus(self) -> Tensor:
-        assert self.scales_minus is not None
-        return self.scales_minus
 
     def intervention(self, layers: Sequence[int], strength: float, mode: Mode = "add") -> Intervention:
         """What is done to the model after each of `layers`.
@@ -122,7 +109,7 @@ class SteeringVector:
         actions = []
         for layer in sorted(set(layers)):
             direction = self.directions[layer]
-            push = strength * float((self._plus if strength > 0 else self._minus)[layer])
+            push = strength * float((self.scales_plus if strength > 0 else self.scales_minus)[layer])
             if mode == "add":
                 beta, gamma = push, 0.0
             elif mode == "reposition":
@@ -177,6 +164,6 @@ class SteeringVector:
         return {
             "directions": self.directions,
             "offsets": self.offsets,
-            "scales_plus": self._plus,
-            "scales_minus": self._minus,
+            "scales_plus": self.scales_plus,
+            "scales_minus": self.scales_minus,
         }
