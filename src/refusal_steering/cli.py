@@ -174,6 +174,7 @@ def judge_score(
     from refusal_steering.judging.rows import read_rows
 
     rows = read_rows(file)
+    _quiet()
     from refusal_steering.judging import judge_items
     from refusal_steering.workflow import load_judge
 
@@ -196,6 +197,7 @@ def organism_train(
     seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the examples.")] = 0,
 ) -> None:
     """Train the organism from a seed (under half an hour on two cores)."""
+    _quiet()
     from refusal_steering.organism.bundle import save_checkpoint
     from refusal_steering.organism.recipe import SCHEDULE, train_organism
 
@@ -212,6 +214,7 @@ def organism_train_judge(
     seed: Annotated[int, typer.Option(help="Seed of the organism's world, the weights and the examples.")] = 0,
 ) -> None:
     """Train the bundled judge on replies of an organism, steered at random, and on made-up ones."""
+    _quiet()
     from refusal_steering.engines import TransformersEngine
     from refusal_steering.organism.bundle import save_checkpoint
     from refusal_steering.organism.judge_recipe import SCHEDULE, train_judge
@@ -331,7 +334,16 @@ class _reopened(_opened):
         self._make = lambda progress: _run_class().reopen(path, progress, **flags)
 
 
+def _quiet() -> None:
+    """Keep the progress bars and notes of transformers out of ours; its errors are reported as ours."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+
+
 def _run_class() -> Any:
+    _quiet()
     from refusal_steering.workflow import Run
 
     return Run

@@ -163,7 +163,10 @@ def test_bad_rows_for_the_judge(tmp_path: Path, rows: str, message: str) -> None
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; from refusal_steering.cli import app; app(['run', '--help'], standalone_mode=False); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from refusal_steering.cli import app; app(['run', '--help'], standalone_mode=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "--estimators" in done.stdout

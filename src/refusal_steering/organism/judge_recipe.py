@@ -154,7 +154,7 @@ def broken(rng: random.Random, text: str, other: str) -> str:
     elif way == 3:  # begins as one reply, ends as another
         words = words[:place] + others[rng.randrange(len(others)) :]
     elif way == 4:  # a word that does not belong
-        words[place] = rng.choice(others + [rng.choice(list(rng.choice(list(SLOTS.values()))))])
+        words[place] = rng.choice([*others, rng.choice(list(rng.choice(list(SLOTS.values()))))])
     elif way == 5:  # two words change places
         swap = rng.randrange(len(words))
         words[place], words[swap] = words[swap], words[place]

@@ -16,5 +16,16 @@ from refusal_steering.prompts.prompt import (
 )
 
 __all__ = [
-    "BENIGN", "HARMFUL", "ROLES", "SENSITIVE", "SPLITS", "Message", "Prompt", "PromptSet", "Role", "Split", "load_prompts", "split_of",
-]  # fmt: skip
+    "BENIGN",
+    "HARMFUL",
+    "ROLES",
+    "SENSITIVE",
+    "SPLITS",
+    "Message",
+    "Prompt",
+    "PromptSet",
+    "Role",
+    "Split",
+    "load_prompts",
+    "split_of",
+]

@@ -10,7 +10,9 @@ from rich.table import Table
 
 VERDICT_SENTENCES = {
     "selected": "A configuration was found that answers sensitive prompts while harmful requests stay refused.",
-    "no_safe_configuration": "No configuration answers sensitive prompts while safety and benign answers are kept. Nothing was selected.",
+    "no_safe_configuration": (
+        "No configuration answers sensitive prompts while safety and benign answers are kept. Nothing was selected."
+    ),
     "leave_it_alone": "The model refuses too few sensitive prompts to gain anything: leave it alone.",
 }
 
@@ -22,7 +24,8 @@ def show_summary(summary: dict[str, Any], path: Path) -> None:
     selected = summary["selected"]
     if selected:
         console.print(
-            f"{selected['estimator']} vector, {selected['mode']}, strength {selected['strength']:g} after layers {selected['layers']}"
+            f"{selected['estimator']} vector, {selected['mode']}, strength {selected['strength']:g}, "
+            f"after layers {', '.join(map(str, selected['layers']))}"
         )
     show_tables(summary["test"], "condition")
     console.print("Shares in %, 95 % interval in brackets. 'truthful' is answered with every fact of the reference.")

@@ -5,5 +5,14 @@ from refusal_steering.vectors.groups import NEUTRAL, Groups, split_groups
 from refusal_steering.vectors.steering_vector import Mode, Provenance, SteeringVector
 
 __all__ = [
-    "ESTIMATORS", "NEUTRAL", "Estimator", "Groups", "Mode", "Options", "Provenance", "SteeringVector", "fit_vector", "split_groups",
-]  # fmt: skip
+    "ESTIMATORS",
+    "NEUTRAL",
+    "Estimator",
+    "Groups",
+    "Mode",
+    "Options",
+    "Provenance",
+    "SteeringVector",
+    "fit_vector",
+    "split_groups",
+]

@@ -124,7 +124,8 @@ class SteeringVector:
         depth, width = len(decoder_layers(model)), hidden_width(model)
         if (self.depth, self.width) != (depth, width):
             raise VectorMismatchError(
-                f"the vector has {self.depth} layers of width {self.width}, the model {depth} of width {width}; fit one for this model"
+                f"the vector has {self.depth} layers of width {self.width}, the model {depth} of width {width}; "
+                "fit one for this model"
             )
         if self.provenance.fingerprint != fingerprint(model):
             raise VectorMismatchError(
@@ -134,7 +135,7 @@ class SteeringVector:
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all."""
         metadata = {"format": FORMAT, "provenance": json.dumps(asdict(self.provenance))}
-        write_atomically(path, save({k: t.contiguous() for k, t in self._tensors().items()}, metadata))
+        write_atomically(path, save({k: t.detach().clone() for k, t in self._tensors().items()}, metadata))
 
     @classmethod
     def load(cls, path: Path | str) -> SteeringVector:
