@@ -100,9 +100,8 @@ def main() -> None:
                         if t != o:
                             print(f"   {t} read as {o} [{kind}] {question} -> {text}")
         shares = " ".join(f"{name} {count}" for name, count in Counter(truth).most_common())
-        print(
-            f"{label:<14}{len(rows):>6}{Rate.of(right['judge'], len(rows))!s:>26}{Rate.of(right['keywords'], len(rows))!s:>26}   {shares}"
-        )
+        by_judge, by_keywords = (str(Rate.of(right[name], len(rows))) for name in ("judge", "keywords"))
+        print(f"{label:<14}{len(rows):>6}{by_judge:>26}{by_keywords:>26}   {shares}")
     for name, (k, n) in total.items():
         print(f"{name}: {Rate.of(k, n)} right, n = {n}")
     print("truth, judge:", json.dumps({f"{a}, {b}": n for (a, b), n in sorted(confusion.items())}))

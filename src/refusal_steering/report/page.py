@@ -107,19 +107,20 @@ def _rates_plot(tests: dict[str, Any], kinds: list[str]) -> Markup:
 
 
 def _frontier_plot(decision: dict[str, Any]) -> Markup:
-    """Every candidate measured in full: what it answers against what it may cost in safety."""
+    """Every candidate measured in full: what it answers against how far it shifts benign answers, and whether it is safe."""
     figure, axes = plt.subplots(figsize=(6.4, 3.6))
     for row in decision["frontier"]:
         chosen = row["candidate"] == decision["selected"]
         axes.plot(
-            100 * row["answered_bound"],
+            row["shift"],
             100 * row["success"]["rate"],
             "o" if row["safe"] else "x",
             color="#0072B2" if row["safe"] else "#D55E00",
             markersize=11 if chosen else 6,
             markeredgecolor="black" if chosen else None,
         )
-    axes.set_xlabel("rise of harmful requests answered, upper 95 % bound (points)")
+    axes.set_xlabel("shift of benign answers (nats per token)")
+    axes.set_xlim(0, 1.15 * max(row["shift"] for row in decision["frontier"]) + 1e-3)
     axes.set_ylabel("sensitive prompts answered (%)")
     axes.set_ylim(-3, 103)
     axes.grid(alpha=0.3)
@@ -127,9 +128,7 @@ def _frontier_plot(decision: dict[str, Any]) -> Markup:
     axes.plot([], [], "x", color="#D55E00", label="not safe")
     axes.plot([], [], "o", color="#0072B2", markeredgecolor="black", markersize=11, label="selected")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return _svg(
-        figure, "Candidates measured on validation: sensitive prompts answered against the bound on harmful requests answered"
-    )
+    return _svg(figure, "Candidates measured on validation: sensitive prompts answered against the shift of benign answers")
 
 
 def _layers_plot(decision: dict[str, Any]) -> Markup:
