@@ -76,7 +76,7 @@ def answers(engine: TransformersEngine, world: World) -> dict[str, list[tuple[Ki
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     world = World(0)
     engine = TransformersEngine.load(bundled_organism(), batch_size=128)
     judge, keywords = bundled_judge(), KeywordJudge()

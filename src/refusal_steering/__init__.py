@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from refusal_steering.engines import Request, Sampling, TransformersEngine
     from refusal_steering.errors import RefusalSteeringError
     from refusal_steering.judging import EndpointJudge, bundled_judge, confidence
-    from refusal_steering.prompts import PromptSet, load_prompts
+    from refusal_steering.prompts import Message, PromptSet, load_prompts
     from refusal_steering.steering import Intervention, steered
     from refusal_steering.vectors import SteeringVector, fit_vector
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "EndpointJudge": "judging",
     "Intervention": "steering",
+    "Message": "prompts",
     "PromptSet": "prompts",
     "RefusalSteeringError": "errors",
     "Request": "engines",
@@ -36,9 +37,21 @@ _HOMES = {
 }
 
 __all__ = [
-    "EndpointJudge", "Intervention", "PromptSet", "RefusalSteeringError", "Request", "Sampling", "SteeringVector",
-    "TransformersEngine", "bundled_judge", "confidence", "fit_vector", "load_prompts", "steered",
-]  # fmt: skip
+    "EndpointJudge",
+    "Intervention",
+    "Message",
+    "PromptSet",
+    "RefusalSteeringError",
+    "Request",
+    "Sampling",
+    "SteeringVector",
+    "TransformersEngine",
+    "bundled_judge",
+    "confidence",
+    "fit_vector",
+    "load_prompts",
+    "steered",
+]
 __version__ = "0.1.0"
 
 
