@@ -107,7 +107,7 @@ def measure_verb(
         else:
             from refusal_steering.report.terminal import show_tables
 
-            show_tables(tables, "split")
+            show_tables(tables)
 
 
 @app.command("fit")
