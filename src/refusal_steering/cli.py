@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -195,6 +196,7 @@ def judge_score(
 def organism_train(
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("organism"),
     seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the examples.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Fewer steps, to try it out.", show_default=False)] = None,
 ) -> None:
     """Train the organism from a seed (under half an hour on two cores)."""
     _quiet()
@@ -202,7 +204,8 @@ def organism_train(
     from refusal_steering.organism.recipe import SCHEDULE, train_organism
 
     with _Progress() as progress:
-        model, tokenizer, _ = train_organism(seed, progress=_training(progress, SCHEDULE.steps))
+        schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps)
+        model, tokenizer, _ = train_organism(seed, schedule, _training(progress, schedule.steps))
     save_checkpoint(model, tokenizer, out)
     typer.echo(f"organism: {out}")
 
@@ -212,6 +215,8 @@ def organism_train_judge(
     organism: Annotated[Path, typer.Option(help="Checkpoint of the organism whose replies the judge learns to read.")],
     out: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = Path("judge"),
     seed: Annotated[int, typer.Option(help="Seed of the organism's world, the weights and the examples.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Fewer steps, to try it out.", show_default=False)] = None,
+    replies: Annotated[int, typer.Option(min=1, help="Replies of the organism to learn from.")] = 16_000,
 ) -> None:
     """Train the bundled judge on replies of an organism, steered at random, and on made-up ones."""
     _quiet()
@@ -223,8 +228,10 @@ def organism_train_judge(
 
     world = World(seed)
     with _Progress() as progress:
-        observed = observe(TransformersEngine.load(str(organism), device="cpu", batch_size=128), world, seed, progress)
-        model, tokenizer = train_judge(str(organism), world, observed, seed, progress=_training(progress, SCHEDULE.steps))
+        engine = TransformersEngine.load(str(organism), device="cpu", batch_size=128)
+        observed = observe(engine, world, seed, progress, replies)
+        schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps)
+        model, tokenizer = train_judge(str(organism), world, observed, seed, schedule, _training(progress, schedule.steps))
     save_checkpoint(model, tokenizer, out)
     typer.echo(f"judge: {out}")
 

@@ -17,11 +17,9 @@ from refusal_steering.prompts import Prompt
 from refusal_steering.steering import Intervention
 from refusal_steering.vectors import Options, Provenance, SteeringVector, fit_vector
 
-REPLIES = 16_000
-
 
 def observe(
-    engine: TransformersEngine, world: World, seed: int, progress: Callable[[int, int, str], None], replies: int = REPLIES
+    engine: TransformersEngine, world: World, seed: int, progress: Callable[[int, int, str], None], replies: int
 ) -> list[Observed]:
     """Replies to prompts of the fit split, under every system text, a third of them unsteered."""
     rng = random.Random(f"observe:{seed}")

@@ -198,7 +198,7 @@ class ResidualNoise:
 
     def draw(self, largest: float, rows: int) -> None:
         """Choose the layers and the strengths for the next step."""
-        chosen = self._rng.sample(range(self._count), self._rng.choice([0, 1, 2, 3])) if largest > 0 else []
+        chosen = self._rng.sample(range(self._count), min(self._count, self._rng.choice([0, 1, 2, 3]))) if largest > 0 else []
         hit = torch.rand(len(chosen), rows) < 0.6
         strengths = torch.rand(len(chosen), rows) * largest * hit
         self._layers = dict(zip(chosen, strengths, strict=True))
