@@ -39,7 +39,7 @@ def test_training_lowers_the_loss_and_is_the_same_from_the_same_seed() -> None:
         tokenizer = make_tokenizer([t for e, _ in zip(examples(world, 1), range(500), strict=False) for t in e], 400)
         model = make_model(tokenizer, Shape(layers=2, width=32, inner=64, heads=2, key_value_heads=1, context=128), 0)
         seen: list[float] = []
-        schedule = Schedule(steps=40, batch=8, learning_rate=5e-3, warmup=5, noise=0.3)
+        schedule = Schedule(steps=100, batch=8, learning_rate=5e-3, warmup=5, noise=0.3)
         train(model, tokenizer, examples(world, 0), schedule, 0, lambda step, loss: seen.append(loss))
         return seen
 
