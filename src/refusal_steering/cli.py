@@ -268,9 +268,6 @@ def main() -> None:
     except RefusalSteeringError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        sys.exit(130)
 
 
 def _settings(model: str | None, config: Path | None, flags: dict[str, Any]) -> Settings:
@@ -332,6 +329,8 @@ class _opened:
     def __exit__(self, *exc: object) -> None:
         self._bar.__exit__(*exc)
         self._run.store.close()
+        if exc[0] is KeyboardInterrupt:
+            sys.stderr.write("stopped; the same command goes on from here\n")
 
 
 class _reopened(_opened):
