@@ -299,7 +299,9 @@ class _Progress:
 
     def _update(self, done: int, total: int, label: str) -> None:
         if self._plain is not None:
-            if done == total and total:
+            # Work that the run directory already holds is passed through again at once; it is told of once.
+            if done == total and label not in self._tasks:
+                self._tasks[label] = None
                 self._plain.print(f"{label}: done", highlight=False)
             return
         if label not in self._tasks:
