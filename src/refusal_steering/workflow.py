@@ -76,16 +76,16 @@ class Run:
         prompts = load_run_prompts(settings)
         self._require_kinds(prompts)
         judge = load_judge(settings)
-        if settings.judge == "bundled" and settings.model != BUNDLED:
-            logger.warning(
-                "the bundled judge reads only the fictional world of the bundled model; for other text pass --judge URL"
-            )
         source = bundled_organism() if settings.model == BUNDLED else settings.model
         engine = TransformersEngine.load(source, settings.dtype, settings.device, settings.batch_size)
         unknown = [layer for layer in settings.layers or () if not 0 <= layer < engine.depth]
         if unknown:
             raise InputError(f"unknown layer(s) {unknown}; {engine.name} has layers 0 to {engine.depth - 1}")
         self.store = Store(path)
+        if settings.judge == "bundled" and settings.model != BUNDLED:
+            logger.warning(
+                "the bundled judge reads only the fictional world of the bundled model; for other text pass --judge URL"
+            )
         self.store.set_fact("settings", settings.model_dump())
         self.store.set_prompts(prompts)
         self.store.set_fact("model", {"name": engine.name, "fingerprint": engine.fingerprint, "judge": judge.name})
